@@ -12,8 +12,8 @@ pub(crate) enum Bytes {
 
 pub(crate) const SHORT: usize = 30;
 
-/// From here on a copy costs more than an allocation.
-const LARGE: usize = 16 * 1024;
+/// From here on a value is sent from where it is and received in memory of its own: a copy costs more than an allocation.
+pub(crate) const LARGE: usize = 16 * 1024;
 
 impl Bytes {
     /// A copy of `bytes`.
@@ -25,16 +25,6 @@ impl Bytes {
         let mut short = [0; SHORT];
         short[..bytes.len()].copy_from_slice(bytes);
         Bytes::Short(bytes.len() as u8, short)
-    }
-
-    /// The content of a buffer, or the buffer itself if it is long and about as large as its content.
-    #[inline]
-    pub(crate) fn out_of(buffer: &mut Vec<u8>) -> Bytes {
-        if buffer.len() < LARGE || buffer.len() < buffer.capacity() / 2 {
-            Bytes::copy(buffer)
-        } else {
-            Bytes::Long(std::mem::take(buffer))
-        }
     }
 
     /// As a vector, which is the same memory if they are long.

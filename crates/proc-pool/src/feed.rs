@@ -1,7 +1,7 @@
 //! Many tasks for one consumer: what `map`, `imap` and `imap_unordered` have in common.
 
 use crate::bytes::Bytes;
-use crate::engine::{Arrival, Batch, Engine, Group, Options, Sink};
+use crate::engine::{Arrival, Batch, Engine, Group, Options, Sink, ahead};
 use crate::error::TaskError;
 use crate::function::{Candidate, Function};
 use crate::parcel::{Parcel, same};
@@ -41,6 +41,8 @@ pub(crate) struct Feed {
     slow: bool,
     /// Nothing is known of how many inputs there are: the next may be a long time coming.
     unsure: bool,
+    /// The last input went alone.
+    large: bool,
 }
 
 /// What a batch should take: some times what it costs to hand it over, and little beside the time of a whole map.
@@ -88,6 +90,7 @@ impl Feed {
             held_since: Instant::now(),
             slow: false,
             unsure: false,
+            large: false,
         };
         feed.plan();
         feed
@@ -105,7 +108,12 @@ impl Feed {
     /// Plans anew: how many inputs make a batch, and how many are taken ahead of the outcomes.
     fn plan(&mut self) {
         self.batch = self.best_batch();
-        self.window = (self.batch as usize * self.workers * 3).max(self.workers * 4 + 4).min(self.most);
+        let cost = self.function.cost();
+        // As much as the workers are given; but what is small comes in large batches anyway, and what is large takes memory.
+        let ahead =
+            if self.large { 0 } else { ahead(cost).checked_div(cost).unwrap_or(0).min(1_000) as usize };
+        let each = (self.batch as usize * 3).max(ahead).max(4);
+        self.window = (each * self.workers + 4).min(self.most);
     }
 
     fn best_batch(&self) -> u32 {
@@ -241,6 +249,7 @@ impl Feed {
     }
 
     fn submit(&mut self, count: u32, first: u64, args: Parcel) {
+        self.large = count == 1 && args.bytes.len() >= ALONE;
         let sink = Sink::Many(self.group.clone(), first);
         self.engine.submit(&Batch::new(self.function.clone(), self.options, count, args, sink));
         self.plan();

@@ -126,6 +126,12 @@ impl Batch {
         self.whole().with_args(f)
     }
 
+    /// The memory of the argument of a task whose value has come, if it is one task and not ended yet: nobody needs it any
+    /// more.
+    pub(super) fn take_spent(&self) -> Vec<u8> {
+        if self.count == 1 && !self.has_fds { self.whole().take_args() } else { Vec::new() }
+    }
+
     /// Ends a task that no worker ever had.
     pub(crate) fn fail(&self, why: TaskError) {
         if let Some((listener, _)) = self.life().and_then(|life| life.finish(Err(Box::new(why)))) {

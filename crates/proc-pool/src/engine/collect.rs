@@ -1,12 +1,12 @@
 //! Whoever waits collects: taking results out of the rings, and waiting for them.
 
 use super::Engine;
-use super::core::{Nonsense, ThreadIs, Told};
+use super::core::{Coming, Nonsense, ThreadIs, Told};
 use super::signal::Signal;
 use parking_lot::MutexGuard;
 use proc_core::ProcessHandle;
 use proc_ipc::ring::{Readiness, Receiver, RecvError, Waiter};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,8 +23,11 @@ pub(super) struct Ears {
 pub(super) struct Ear {
     pub(super) seat: usize,
     ring: Receiver,
-    /// What a record is received in. A long value takes it along.
+    /// What a record is received in.
     buffer: Vec<u8>,
+    /// The next record is a long value, and what that is received in.
+    coming: Option<Coming>,
+    long: Vec<u8>,
     pub(super) process: ProcessHandle,
     /// Nothing comes any more.
     pub(super) closed: bool,
@@ -216,7 +219,7 @@ impl Engine {
         self.tell_forgotten(&mut core);
         for (seat, ring) in std::mem::take(&mut core.new_ears) {
             if let Some(link) = &core.seats[seat].link {
-                ears.all.push(Ear { seat, ring, buffer: Vec::new(), process: link.handle(), closed: false });
+                ears.all.push(Ear::new(seat, ring, link.handle()));
             }
         }
         let mut some = false;
@@ -274,6 +277,7 @@ impl Engine {
                 false
             } else {
                 core.thread = ThreadIs::Asleep;
+                core.spares.clear();
                 true
             }
         };
@@ -294,6 +298,24 @@ impl Ears {
 }
 
 impl Ear {
+    fn new(seat: usize, ring: Receiver, process: ProcessHandle) -> Ear {
+        Ear { seat, ring, buffer: Vec::new(), coming: None, long: Vec::new(), process, closed: false }
+    }
+
+    /// Takes in the record that came.
+    #[inline]
+    fn take_in(&mut self, core: &mut super::core::Core, fds: Vec<OwnedFd>) -> Result<(), Nonsense> {
+        let next = match self.coming.take() {
+            None => core.record(self.seat, &mut self.buffer, fds)?,
+            Some(coming) => core.coming(self.seat, coming, std::mem::take(&mut self.long), fds)?,
+        };
+        if let Some(coming) = next {
+            self.long = core.spares.lend(coming.len());
+            self.coming = Some(coming);
+        }
+        Ok(())
+    }
+
     /// Takes in what is there. Whether anything was.
     fn drain(&mut self, core: &mut super::core::Core, now: Instant, limit: usize) -> bool {
         if self.closed {
@@ -301,8 +323,9 @@ impl Ear {
         }
         let mut count = 0;
         while count < limit {
-            let result = match self.ring.next_into(&mut self.buffer) {
-                Ok(Some(fds)) => core.record(self.seat, &mut self.buffer, fds),
+            let buffer = if self.coming.is_some() { &mut self.long } else { &mut self.buffer };
+            let result = match self.ring.next_into(buffer) {
+                Ok(Some(fds)) => self.take_in(core, fds),
                 Ok(None) => break,
                 Err(RecvError::Disconnected | RecvError::PeerDied) => {
                     self.closed = true;

@@ -5,11 +5,13 @@ use super::group::{Arrival, Group, Run};
 use super::life::Listener;
 use super::seat::{Seat, Stage};
 use super::signal::Signal;
+use super::spares::Spares;
+use crate::bytes::{Bytes, LARGE};
 use crate::error::TaskError;
 use crate::function::Function;
 use crate::hook::Hooks;
 use crate::link::Link;
-use crate::link::record::{self, Head};
+use crate::link::record::{self, Bare, Head};
 use crate::parcel::Parcel;
 use crate::worker::answer::Answer;
 use proc_ipc::ring;
@@ -67,6 +69,7 @@ pub(super) struct Core {
     /// Whom to tell once the lock is free.
     pub(super) told: Vec<Told>,
     run: Option<(Arc<Group>, Run)>,
+    pub(super) spares: Spares,
 }
 
 /// What the pool's own thread does.
@@ -158,6 +161,20 @@ impl Told {
     }
 }
 
+/// A long value, which is a worker's next record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Coming {
+    head: Head,
+    bare: Bare,
+}
+
+impl Coming {
+    /// How long the worker says it will be.
+    pub(super) fn len(&self) -> usize {
+        self.bare.len()
+    }
+}
+
 /// What came from a worker makes no sense.
 #[derive(Debug)]
 pub(super) struct Nonsense;
@@ -190,6 +207,7 @@ impl Core {
             idle_count: 0,
             told: Vec::new(),
             run: None,
+            spares: Spares::default(),
             hooks,
         }
     }
@@ -227,19 +245,48 @@ impl Core {
 
     // ------------------------------------------------------------ what comes back
 
-    /// Takes a worker's record in.
+    /// Takes a worker's record in; what it says of the next one, if that is a long value.
     #[inline]
     pub(super) fn record(
         &mut self,
         index: usize,
         value: &mut Vec<u8>,
         fds: Vec<OwnedFd>,
-    ) -> Result<(), Nonsense> {
+    ) -> Result<Option<Coming>, Nonsense> {
         let head = Head::strip(value).ok_or(Nonsense)?;
         match head.kind {
-            record::VALUE => self.value(index, &head, value, fds),
+            record::VALUE => self.value(index, &head, value, fds)?,
+            record::LONG_VALUE if self.seats[index].expects(&head) => {
+                return Ok(Some(Coming { head, bare: Bare::parse(value).ok_or(Nonsense)? }));
+            }
+            _ => self.other(index, &head, value)?,
+        }
+        Ok(None)
+    }
+
+    /// Takes in the record behind an announcement.
+    pub(super) fn coming(
+        &mut self,
+        index: usize,
+        coming: Coming,
+        mut value: Vec<u8>,
+        fds: Vec<OwnedFd>,
+    ) -> Result<Option<Coming>, Nonsense> {
+        if !coming.bare.is(&value) {
+            // It could not be sent, and this says why.
+            return self.record(index, &mut value, fds);
+        }
+        if self.expected(index, &coming.head)? {
+            self.outcome(index, Ok(Parcel::new(value.into(), fds)));
+        }
+        Ok(None)
+    }
+
+    #[inline]
+    fn other(&mut self, index: usize, head: &Head, value: &[u8]) -> Result<(), Nonsense> {
+        match head.kind {
             record::FAILURE => {
-                if !self.seats[index].expects(&head) {
+                if !self.seats[index].expects(head) {
                     return Err(Nonsense);
                 }
                 let answer = Answer::unpack(value).ok_or(Nonsense)?;
@@ -255,40 +302,25 @@ impl Core {
                 Ok(())
             }
             // What was taken back is in no table any more.
-            record::SKIPPED if !self.seats[index].is_due(&head) => Ok(()),
+            record::SKIPPED if !self.seats[index].is_due(head) => Ok(()),
             // An entry that is there was skipped for no reason: the worker's table is spoilt. It is ended, but what it sent
             // is in order so far, and says what it has not begun.
             record::SKIPPED => {
-                let unit = self.seats[index].give_back(&head).ok_or(Nonsense)?;
+                let unit = self.seats[index].give_back(head).ok_or(Nonsense)?;
                 self.seats[index].condemn();
                 self.queue.push_back(unit);
                 Ok(())
             }
-            _ => self.start(index, &head, value),
+            _ => self.start(index, head, value),
         }
     }
 
     #[inline]
-    fn value(
-        &mut self,
-        index: usize,
-        head: &Head,
-        value: &mut Vec<u8>,
-        fds: Vec<OwnedFd>,
-    ) -> Result<(), Nonsense> {
-        let seat = &mut self.seats[index];
-        if !seat.expects(head) {
-            return Err(Nonsense);
-        }
-        let open = seat.open.front().ok_or(Nonsense)?;
-        if head.count > 0 {
-            open.unit.batch.function.measured(u64::from(head.count));
-        }
-        self.crashes = 0;
-        if seat.has_struck(head.item) {
-            self.outcome(index, Err(Box::new(TaskError::Cancelled)));
+    fn value(&mut self, index: usize, head: &Head, value: &[u8], fds: Vec<OwnedFd>) -> Result<(), Nonsense> {
+        if !self.expected(index, head)? {
             return Ok(());
         }
+        let open = self.seats[index].open.front().ok_or(Nonsense)?;
         match &open.unit.batch.sink {
             Sink::Many(group, first) if fds.is_empty() && value.len() < RUN => {
                 let place = first + u64::from(open.next);
@@ -310,9 +342,28 @@ impl Core {
                 }
                 self.advance(index);
             }
-            _ => self.outcome(index, Ok(Parcel::new(crate::bytes::Bytes::out_of(value), fds))),
+            _ => self.outcome(index, Ok(Parcel::new(Bytes::copy(value), fds))),
         }
         Ok(())
+    }
+
+    /// Whether the value that came is that of its task. (One that was killed, and was told so, has none.)
+    #[inline]
+    fn expected(&mut self, index: usize, head: &Head) -> Result<bool, Nonsense> {
+        let seat = &mut self.seats[index];
+        if !seat.expects(head) {
+            return Err(Nonsense);
+        }
+        let open = seat.open.front().ok_or(Nonsense)?;
+        if head.count > 0 {
+            open.unit.batch.function.measured(u64::from(head.count));
+        }
+        self.crashes = 0;
+        if seat.has_struck(head.item) {
+            self.outcome(index, Err(Box::new(TaskError::Cancelled)));
+            return Ok(false);
+        }
+        Ok(true)
     }
 
     #[cold]
@@ -342,7 +393,15 @@ impl Core {
     fn outcome(&mut self, index: usize, outcome: Outcome) {
         let Some(open) = self.seats[index].open.front() else { return };
         let (batch, item) = (open.unit.batch.clone(), open.next);
-        self.finish(&batch, item, outcome);
+        let len = outcome.as_ref().map_or(0, |value| value.bytes.len());
+        if len >= LARGE {
+            // Before the value takes its place.
+            let spent = batch.take_spent();
+            self.finish(&batch, item, outcome);
+            self.spares.keep(spent, self.seats.len());
+        } else {
+            self.finish(&batch, item, outcome);
+        }
         self.advance(index);
     }
 

@@ -2,6 +2,7 @@
 
 use super::batch::Outcome;
 use super::signal::Signal;
+use crate::bytes::Bytes;
 use crate::completed::Done;
 use crate::error::TaskError;
 use crate::parcel::Parcel;
@@ -115,6 +116,17 @@ impl<'a> Life<'a> {
             course.place = place;
         }
         result
+    }
+
+    /// Takes the memory of its arguments, if they have any and it has not ended. It is to end at once.
+    pub(super) fn take_args(self) -> Vec<u8> {
+        let mut course = self.course.lock();
+        match &mut course.body {
+            Body::Parcel(Parcel { bytes: Bytes::Long(bytes), .. }) if !self.is_done() => {
+                std::mem::take(bytes)
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// Ends it, if it has not ended; whoever is to be told, and the arguments if dropping them is worth a thought.

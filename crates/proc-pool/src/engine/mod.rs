@@ -13,6 +13,7 @@ mod life;
 mod limits;
 mod seat;
 mod signal;
+mod spares;
 mod spread;
 mod starts;
 mod tasks;
@@ -24,6 +25,7 @@ pub(crate) use group::{Arrival, Group};
 pub(crate) use life::{Life, Listener};
 pub(crate) use seat::MOST_WORKERS;
 pub(crate) use signal::Signal;
+pub(crate) use spread::ahead;
 
 use crate::error::PoolError;
 use crate::function::{Candidate, Forgotten, Function, Key};

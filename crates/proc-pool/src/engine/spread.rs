@@ -5,9 +5,15 @@ use super::core::{Core, Phase, STALLED, Told};
 use super::seat::{Given, Seat, Stage};
 use std::time::Instant;
 
-/// How much work is written ahead to one worker, in nanoseconds of its time: more than a round trip, so that it never
-/// waits for one, and little enough that what has to be taken back is little.
-const AHEAD: u64 = 400_000;
+/// How much work is written ahead to one worker, in nanoseconds of its time, if an item takes `cost`.
+///
+/// Where there are as many workers as CPUs, whoever collects is woken on the CPU of one of them, and if that has just
+/// begun with a long task the scheduler leaves the collector behind it for about a millisecond: the others must have
+/// enough until then. Of items that cost next to nothing so much would be more than the cache holds.
+#[inline]
+pub(crate) fn ahead(cost: u64) -> u64 {
+    if cost < 2_000 { 400_000 } else { 1_600_000 }
+}
 
 /// Work that is not worth waking another worker for, which takes about 64 us across CPUs.
 const WAKE: u64 = 30_000;
@@ -82,6 +88,7 @@ impl Core {
 
     fn choose(&self, unit: &Unit) -> Option<usize> {
         let estimate = unit.estimate();
+        let ahead = ahead(unit.batch.function.cost());
         // What is passed in pieces would be stuck behind whatever runs, and could not be taken back.
         let long = unit.is_long();
         let may = |index: usize| {
@@ -114,7 +121,7 @@ impl Core {
                 if best.is_none_or(|best| key < best) {
                     best = Some(key);
                 }
-            } else if seat.open.len() < 2 || seat.backlog + estimate <= AHEAD {
+            } else if seat.open.len() < 2 || seat.backlog + estimate <= ahead {
                 let key = (1 + seat.backlog, 0, index);
                 if best.is_none_or(|best| key < best) {
                     best = Some(key);

@@ -20,11 +20,13 @@
 //! | `READY` | | |
 //! | `REFUSED` | | why the worker can't work |
 //! | `VALUE`, `FAILURE` | slot, generation, item, cost | the value, or why there is none |
+//! | `LONG_VALUE` | the same | the value's length and sum: the value is the next record, which has no head |
 //! | `SKIPPED` | slot, generation, item | (the worker came to an item that was taken back, and left the rest of its entry) |
 //! | `ROOM` | | (the worker has taken every second `PART` out of its ring, or all that was there) |
 //!
 //! What is long goes up in one record, as the ring passes it in pieces and the worker can wait; the pool can't, so what
-//! is long goes down in records of its own.
+//! is long goes down in records of its own. A long value has no head so that it fits exactly into the memory that it is
+//! received in, which is then the caller's.
 
 /// A record's head, in either direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +62,7 @@ pub(crate) const VALUE: u8 = 10;
 pub(crate) const FAILURE: u8 = 11;
 pub(crate) const ROOM: u8 = 12;
 pub(crate) const SKIPPED: u8 = 13;
+pub(crate) const LONG_VALUE: u8 = 14;
 
 impl Head {
     pub(crate) fn of(kind: u8) -> Head {
@@ -128,6 +131,40 @@ impl Head {
             function,
         };
         Some((parsed, &rest[..len]))
+    }
+}
+
+/// What is said of a record without a head, in the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bare {
+    len: u64,
+    sum: u64,
+}
+
+impl Bare {
+    pub(crate) fn of(body: &[u8]) -> Bare {
+        Bare { len: body.len() as u64, sum: sum(body, [0; 3]).into() }
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.len.to_ne_bytes());
+        bytes[8..].copy_from_slice(&self.sum.to_ne_bytes());
+        bytes
+    }
+
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Bare> {
+        let bytes: &[u8; 16] = bytes.try_into().ok()?;
+        Some(Bare { len: word(bytes), sum: word(&bytes[8..]) })
+    }
+
+    /// How long it will be, by the word of its sender.
+    pub(crate) fn len(self) -> usize {
+        usize::try_from(self.len).unwrap_or(usize::MAX)
+    }
+
+    pub(crate) fn is(self, body: &[u8]) -> bool {
+        self == Bare::of(body)
     }
 }
 
@@ -252,6 +289,20 @@ mod tests {
                 record[hit].fill(0x5a);
             }
         }
+    }
+
+    #[test]
+    fn a_record_without_a_head_is_known_by_the_one_before() {
+        let body: Vec<u8> = (0..30_000).map(|i| (i / 7) as u8).collect();
+        let bare = Bare::parse(&Bare::of(&body).to_bytes()).unwrap();
+        assert_eq!(bare.len(), body.len());
+        assert!(bare.is(&body));
+        assert!(!bare.is(&body[1..]));
+        let mut hit = body.clone();
+        hit[9_000..9_600].fill(0);
+        assert!(!bare.is(&hit));
+        assert_eq!(Bare::parse(&Bare::of(&body).to_bytes()[1..]), None);
+        assert_eq!(Bare::parse(&[0; 17]), None);
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //! begins.
 
 use super::answer::Answer;
-use super::work::{Failure, OWN_BUFFER};
-use crate::link::record::{self, HEAD, Head};
+use super::work::Failure;
+use crate::bytes::LARGE;
+use crate::link::record::{self, Bare, Head};
 use crate::link::slots::Slots;
 use proc_core::Panic;
 use proc_core::inherit::Lineage;
@@ -121,30 +122,13 @@ impl<'a> Entry<'a> {
                 head.count = u32::try_from(each).unwrap_or(u32::MAX).max(1);
             }
         }
-        // One part is written faster than two, if the buffer has room; a long value's own may have none, and is not copied
-        // for that.
-        let tail;
-        let (one, two);
-        let parts: &[&[u8]] = if self.value.bytes.len() < OWN_BUFFER
-            || self.value.bytes.spare_capacity_mut().len() >= HEAD + 8
-        {
-            head.append(&mut self.value.bytes);
-            one = [&self.value.bytes[..]];
-            &one
-        } else {
-            tail = head.to_bytes(&self.value.bytes);
-            two = [&self.value.bytes[..], &tail[..]];
-            &two
-        };
-        let sent = if self.value.fds.is_empty() {
-            self.up.send(parts, None)
-        } else {
-            let fds: Vec<BorrowedFd<'_>> = self.value.fds.iter().map(AsFd::as_fd).collect();
-            self.up.send_with_fds(parts, &fds, None)
-        };
-        match sent {
+        if kind == record::VALUE && self.value.bytes.len() >= LARGE {
+            head.kind = record::LONG_VALUE;
+        }
+        match self.write(head) {
             Ok(()) => {}
-            // What the ring or the kernel will not carry (too many descriptors, no memory) is this item's error.
+            // What the ring or the kernel will not carry (too many descriptors, no memory) is this item's error, in the
+            // place of a value that may have been announced.
             Err(e @ (SendError::Io(_) | SendError::TooLong | SendError::Full)) => {
                 let why = Answer::Failure(Failure::Encode(e.to_string())).pack();
                 head.kind = record::FAILURE;
@@ -152,5 +136,27 @@ impl<'a> Entry<'a> {
             }
             Err(_) => self.gone = true,
         }
+    }
+
+    /// Writes the value, or why there is none.
+    #[inline]
+    fn write(&mut self, head: Head) -> Result<(), SendError> {
+        let Packed { bytes, fds } = &mut *self.value;
+        if head.kind == record::LONG_VALUE {
+            let bare = Bare::of(bytes).to_bytes();
+            let announcement: &[&[u8]] = &[&bare, &head.to_bytes(&bare)];
+            // It is seen with what follows it, so that nobody is woken for it alone.
+            match self.up.push(announcement) {
+                Err(SendError::Full) => self.up.send(announcement, None)?,
+                pushed => pushed?,
+            }
+        } else {
+            head.append(bytes);
+        }
+        if fds.is_empty() {
+            return self.up.send(&[bytes], None);
+        }
+        let fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+        self.up.send_with_fds(&[bytes], &fds, None)
     }
 }

@@ -3,6 +3,7 @@
 use super::address::Address;
 use super::entry::Entry;
 use super::states::{Made, Sent, States};
+use crate::bytes::LARGE;
 use crate::parcel::same;
 use proc_core::transfer::{self, Packed};
 use proc_core::{Message, RemoteError};
@@ -108,15 +109,12 @@ fn long_arg<A: DeserializeOwned + 'static>(long: Vec<u8>, fds: Vec<OwnedFd>) -> 
 /// The same for the value.
 fn bytes_out<R: Message>(value: R, out: &mut Packed) -> Result<(), Failure> {
     match same::<R, Vec<u8>>(value) {
-        Ok(bytes) if bytes.len() > OWN_BUFFER => out.bytes = bytes,
+        Ok(bytes) if bytes.len() >= LARGE => out.bytes = bytes,
         Ok(bytes) => out.bytes.extend_from_slice(&bytes),
         Err(_) => return Err(Failure::Encode("a vector of bytes is none".into())),
     }
     Ok(())
 }
-
-/// Above this a value is sent from where it is.
-pub(super) const OWN_BUFFER: usize = 4096;
 
 /// What stands for a function that can't be had here: each item says why.
 pub(super) struct Missing(String);
