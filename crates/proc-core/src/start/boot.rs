@@ -135,13 +135,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The life of a new process: takes the message from `link`, does the work, replies. Gives the exit code.
 ///
-/// With `parent`, the message must say that this process sent it.
-pub(super) fn serve(link: OwnedFd, parent: Option<u32>) -> i32 {
+/// With `parent`, the message must say that this process sent it. `ignored` are the signals that are ignored here, if that
+/// is known.
+pub(super) fn serve(link: OwnedFd, parent: Option<u32>, ignored: Option<signals::Set>) -> i32 {
     let message = receive(link.as_fd(), parent);
     // What the function forks must not hold the link open.
     let link = LocalFd::new(link);
     let seal = Seal::of(link.as_fd());
-    let reply = match message.and_then(|message| message.map(settle).transpose()) {
+    let reply = match message.and_then(|message| message.map(|message| settle(message, ignored)).transpose())
+    {
         Ok(Some((boot, packed))) => {
             panics::watch(link.as_fd().as_raw_fd(), seal);
             boot.order.run(packed)
@@ -174,12 +176,15 @@ fn receive(link: BorrowedFd<'_>, parent: Option<u32>) -> Result<Option<(Boot, Pa
 }
 
 /// Becomes what the message says.
-fn settle((mut boot, packed): (Boot, Packed)) -> Result<(Boot, Packed), String> {
+fn settle(
+    (mut boot, packed): (Boot, Packed),
+    ignored: Option<signals::Set>,
+) -> Result<(Boot, Packed), String> {
     family::join(boot.family);
     if let Some(read) = boot.lifeline.take() {
         lifeline::hold(read.0).map_err(|e| format!("it could not be tied to its parent: {e}"))?;
     }
-    signals::match_ignored(boot.foreign, boot.ignored);
+    signals::match_ignored(boot.foreign, boot.ignored, ignored);
     // Only now: a zygote's child has held back what was sent to it so far.
     signals::set_mask(boot.mask);
     let shown = if boot.named { boot.name.clone() } else { program_name() };

@@ -1,7 +1,7 @@
 //! A process that is nobody's child here: the new process forks once more, and the one in between ends.
 
 use crate::process::{Description, Link, Reply, SpawnError, SpawnErrorKind, reply};
-use crate::sys::pidfd::{self, poll_many};
+use crate::sys::pidfd::{self, poll_soon};
 use crate::sys::{clone, steps};
 use rustix::event::{PollFd, PollFlags};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -85,7 +85,7 @@ pub(super) fn await_started(link: &Link, maker: Option<BorrowedFd<'_>>) -> Resul
         let mut fds = vec![PollFd::from_borrowed_fd(link.socket(), PollFlags::IN)];
         let alive = maker.filter(|_| deadline.is_none());
         fds.extend(alive.map(|maker| PollFd::from_borrowed_fd(maker, PollFlags::IN)));
-        if !poll_many(&mut fds, deadline).map_err(unheard)? {
+        if !poll_soon(&mut fds, deadline).map_err(unheard)? {
             let why = "the zygote has ended, and the new process, if there is one, does not say who it is";
             return Err(SpawnError::new(SpawnErrorKind::Zygote, why));
         }

@@ -84,7 +84,7 @@ pub fn init() {
     }
     // SAFETY: there is one thread.
     unsafe { std::env::remove_var(exec::MARKER) };
-    std::process::exit(boot::serve(link, parent));
+    std::process::exit(boot::serve(link, parent, None));
 }
 
 /// Checks that descriptor `number` is the socket that our parent made for us, and takes it. Beside it, if that parent has

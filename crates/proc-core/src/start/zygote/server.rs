@@ -30,6 +30,8 @@ pub(super) fn serve(control: BorrowedFd<'_>) {
     if process::reply(control, Reply::Ready).is_err() {
         return;
     }
+    // No code of the user runs here from now on.
+    let ignored = signals::ignored(signals::ALL);
     let mut forked: Vec<Forked> = Vec::new();
     let mut open = true;
     while open || !forked.is_empty() {
@@ -49,7 +51,7 @@ pub(super) fn serve(control: BorrowedFd<'_>) {
         });
         if open && ready.last() == Some(&true) {
             match packet::recv(control, Some(Instant::now())) {
-                Ok(Some((bytes, fds))) => forked.extend(handle(&bytes, fds)),
+                Ok(Some((bytes, fds))) => forked.extend(handle(&bytes, fds, ignored)),
                 Ok(None) => open = false,
                 Err(e) if matches!(e.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
                     open = false;
@@ -74,7 +76,7 @@ fn report(child: &Forked) -> bool {
 }
 
 /// Forks. A request that makes no sense closes what it carried, which its sender sees.
-fn handle(bytes: &[u8], fds: Vec<OwnedFd>) -> Option<Forked> {
+fn handle(bytes: &[u8], fds: Vec<OwnedFd>, ignored: signals::Set) -> Option<Forked> {
     let request: Request = transfer::unpack(bytes, fds).ok()?;
     let refuse = |link: BorrowedFd<'_>, why: String| {
         let _ = process::reply(link, Reply::NotForked(why));
@@ -95,7 +97,7 @@ fn handle(bytes: &[u8], fds: Vec<OwnedFd>) -> Option<Forked> {
     let forked = unsafe { clone::fork() };
     drop(place);
     if let Ok(0) = forked {
-        never_return(|| live(request));
+        never_return(|| live(request, ignored));
     }
     signals::set_mask(mask);
     let link = request.link.0;
@@ -113,7 +115,7 @@ fn handle(bytes: &[u8], fds: Vec<OwnedFd>) -> Option<Forked> {
 }
 
 /// The life of a forked child. All signals are blocked until its first message has told its dispositions and its mask.
-fn live(request: Request) -> i32 {
+fn live(request: Request, ignored: signals::Set) -> i32 {
     let Request { link, description, streams, acknowledge } = request;
     // Of a detached process this is the one in between; the other one tells of itself.
     if !description.detached {
@@ -134,7 +136,7 @@ fn live(request: Request) -> i32 {
             if acknowledge {
                 let _ = process::reply(link.0.as_fd(), Reply::Ready);
             }
-            boot::serve(link.0, None)
+            boot::serve(link.0, None, Some(ignored & !signals::bit(libc::SIGINT)))
         }
     };
     let _ = io::stdout().flush();

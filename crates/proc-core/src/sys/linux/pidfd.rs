@@ -38,6 +38,26 @@ pub(crate) fn poll_many(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> io
     }
 }
 
+/// How long [`poll_soon`] looks before it sleeps.
+#[cfg(feature = "functions")]
+const SOON: Duration = Duration::from_micros(200);
+
+/// As [`poll_many`], for what will come in a moment: where there are several CPUs it looks for a while before it sleeps, as
+/// waking it from another CPU takes tens of microseconds. Between looks others may have this CPU.
+#[cfg(feature = "functions")]
+pub(crate) fn poll_soon(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> io::Result<bool> {
+    let several = rustix::thread::sched_getaffinity(None).is_ok_and(|set| set.count() > 1);
+    let soon = Instant::now() + SOON;
+    let until = deadline.map_or(soon, |deadline| deadline.min(soon));
+    while several && Instant::now() < until {
+        if poll_many(fds, Some(Instant::now()))? {
+            return Ok(true);
+        }
+        std::thread::yield_now();
+    }
+    poll_many(fds, deadline)
+}
+
 /// The kernel's form of a duration; longer than a century is cut, and the caller's loop waits again.
 fn timespec(d: Duration) -> Timespec {
     Timespec {

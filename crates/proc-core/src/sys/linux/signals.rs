@@ -96,10 +96,10 @@ pub(crate) fn ignored(these: Set) -> Set {
 }
 
 /// Among `these`, makes the signals of `set` ignored, and those that are ignored and not in it default. Handlers of
-/// others stay.
+/// others stay. `known` are those that are ignored now, if the caller knows it: to ask is a system call each.
 #[cfg(feature = "functions")]
-pub(crate) fn match_ignored(these: Set, set: Set) {
-    let (set, now) = (set & these, ignored(these));
+pub(crate) fn match_ignored(these: Set, set: Set, known: Option<Set>) {
+    let (set, now) = (set & these, known.map_or_else(|| ignored(these), |known| known & these));
     for signal in 1..=LAST {
         let (want, have) = (set & bit(signal) != 0, now & bit(signal) != 0);
         if want != have {
