@@ -235,3 +235,31 @@ pub(crate) fn split<T: DeserializeOwned + 'static>(
     bytes.truncate(start);
     Ok((head, Packed { bytes, fds }))
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn function() -> Function {
+        Function { id: 0, cost: AtomicU64::new(0), recipe: Ok(Packed::default()), state: None }
+    }
+
+    #[test]
+    fn a_rare_long_item_hardly_changes_what_is_planned_with() {
+        let function = function();
+        for i in 0..1000 {
+            function.measured(if i % 100 == 50 { 1_000_000 } else { 10_000 });
+            assert!((10_000..=13_000).contains(&function.cost()), "{} after {i}", function.cost());
+        }
+    }
+
+    #[test]
+    fn what_all_items_take_is_learnt_both_ways() {
+        let function = function();
+        function.measured(1);
+        (0..120).for_each(|_| function.measured(1_000_000));
+        assert!((800_000..=1_000_000).contains(&function.cost()), "{}", function.cost());
+        (0..60).for_each(|_| function.measured(5));
+        assert!((1..=10).contains(&function.cost()), "{}", function.cost());
+    }
+}
