@@ -8,9 +8,8 @@
 //! What is long goes into shared memory around the cache, if its reader may be on another CPU: the lines are in the cache
 //! of that one, which has read what was there before, and to win each back before it is written over takes longer than the
 //! way through memory. 1 MiB messages pass at 14 to 16 GB/s that way, and at 2 to 9 by `rep movsb`, as the two CPUs lie. On
-//! a single CPU it would be 9 instead of 15.
-
-use crate::sys::cpus;
+//! a single CPU it would be 9 instead of 15. (A sender that is pinned mostly does not know where its reader is, and stays
+//! with `rep movsb`: 8 between two CPUs.)
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
@@ -19,8 +18,14 @@ const WORD: usize = size_of::<u64>();
 /// From this many bytes on the string instruction pays.
 const LONG: usize = 256;
 
-/// From this many bytes on a copy into shared memory goes around the cache.
+/// From this many bytes on a copy into shared memory may go around the cache.
 const STREAM: usize = 16 * 1024;
+
+/// Whether it matters how far the reader is.
+#[inline]
+pub(crate) fn is_long(len: usize) -> bool {
+    len >= STREAM
+}
 
 /// Copies `len` bytes out of shared memory.
 ///
@@ -55,17 +60,17 @@ pub(crate) unsafe fn from_shared(from: *const u8, to: *mut u8, len: usize) {
     }
 }
 
-/// Copies `bytes` into shared memory.
+/// Copies `bytes` into shared memory. `far`: whoever reads them may be on another CPU.
 ///
 /// # Safety
 ///
 /// `to` is valid for writes of as many bytes of mapped memory, which are reached by atomics and these functions only.
 #[inline]
-pub(crate) unsafe fn to_shared(bytes: &[u8], to: *mut u8) {
+pub(crate) unsafe fn to_shared(bytes: &[u8], to: *mut u8, far: bool) {
     let (from, len) = (bytes.as_ptr(), bytes.len());
     if len >= LONG && cfg!(target_arch = "x86_64") {
         // SAFETY: as the caller's.
-        unsafe { if len >= STREAM && cpus::several() { stream(from, to, len) } else { long(from, to, len) } };
+        unsafe { if far && is_long(len) { stream(from, to, len) } else { long(from, to, len) } };
         return;
     }
     let mut done = 0;
@@ -185,13 +190,13 @@ mod tests {
         let mut shared = vec![0_u64; 20_000];
         let base = shared.as_mut_ptr().cast::<u8>();
         for len in short.chain(long) {
-            for (from, to) in [(0, 0), (1, 8), (8, 1), (5, 64), (0, 63)] {
+            for (from, to, far) in [(0, 0, true), (1, 8, true), (8, 1, true), (5, 64, false), (0, 63, true)] {
                 let bytes = &source[from..from + len];
                 let mut back = vec![0; len + 2];
                 // SAFETY: all lie within their buffers, which are this test's alone.
                 unsafe {
                     base.write_bytes(0xee, 160_000);
-                    to_shared(bytes, base.add(to));
+                    to_shared(bytes, base.add(to), far);
                     from_shared(base.add(to), back.as_mut_ptr().add(1), len);
                     assert!(to == 0 || base.add(to - 1).read() == 0xee, "before {len} at {to}");
                     assert_eq!(base.add(to + len).read(), 0xee, "behind {len} at {to}");

@@ -9,7 +9,7 @@ use super::layout::{Header, LEAST_SEGMENTS, MOST_SEGMENTS, Offsets, PAGE, SEGMEN
 use crate::{
     copy,
     sync::{AtomicU32, AtomicU64, Relaxed},
-    sys::memory,
+    sys::{cpus, memory},
 };
 
 const OPTIONS: RegionOptions = RegionOptions::new(u32::from_ne_bytes(*b"chan")).layout(1).holds_locks();
@@ -143,7 +143,7 @@ impl Store {
     pub(super) fn write(&self, segment: u32, offset: u64, bytes: &[u8]) {
         let to = self.bytes(segment, offset, bytes.len() as u64);
         // SAFETY: `bytes` checked the range.
-        unsafe { copy::to_shared(bytes, to) };
+        unsafe { copy::to_shared(bytes, to, copy::is_long(bytes.len()) && cpus::several()) };
     }
 
     /// Replaces the content of `to`, which has room, by `len` bytes.

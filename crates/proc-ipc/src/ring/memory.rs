@@ -162,20 +162,20 @@ impl View {
         unsafe { self.data.add((position & self.mask) as usize).cast().as_ref() }
     }
 
-    /// Copies `bytes` to `position`, around the end if need be.
+    /// Copies `bytes` to `position`, around the end if need be. `far`: the reader may be on another CPU.
     #[inline]
-    pub(super) fn write(&self, position: u64, bytes: &[u8]) {
+    pub(super) fn write(&self, position: u64, bytes: &[u8], far: bool) {
         debug_assert!(bytes.len() as u64 <= self.capacity());
         let offset = (position & self.mask) as usize;
         let room = (self.mask as usize + 1) - offset;
         // SAFETY: `offset + room` is the capacity; the rest, which is shorter than the capacity, starts at 0.
         unsafe {
             if bytes.len() <= room {
-                copy::to_shared(bytes, self.data.add(offset).as_ptr());
+                copy::to_shared(bytes, self.data.add(offset).as_ptr(), far);
             } else {
                 let (first, second) = bytes.split_at(room);
-                copy::to_shared(first, self.data.add(offset).as_ptr());
-                copy::to_shared(second, self.data.as_ptr());
+                copy::to_shared(first, self.data.add(offset).as_ptr(), far);
+                copy::to_shared(second, self.data.as_ptr(), far);
             }
         }
     }

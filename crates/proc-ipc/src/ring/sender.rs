@@ -14,7 +14,7 @@ use super::{
     record::{FDS, HEAD, Head, Kind, TOTAL, max_body, size},
     spin::Spin,
 };
-use crate::given::Given;
+use crate::{copy, given::Given};
 
 /// The sending end of a ring of byte records.
 ///
@@ -252,7 +252,8 @@ impl Sender {
             at += FDS;
         }
         for part in parts {
-            self.view.write(at, part);
+            let far = copy::is_long(part.len()) && self.spin.is_far();
+            self.view.write(at, part, far);
             at += part.len() as u64;
         }
         let head = Head { kind: Kind::Whole, has_fds: !fds.is_empty(), len: body };
@@ -350,8 +351,9 @@ impl Sender {
         }
         let end = self.tail + HEAD + body;
         cursor.skip((kind, body));
+        let far = self.spin.is_far();
         cursor.copy((end - at) as usize, |bytes| {
-            self.view.write(at, bytes);
+            self.view.write(at, bytes, far);
             at += bytes.len() as u64;
         });
         self.view.write_word(self.tail, Head { kind, has_fds, len: body }.word());

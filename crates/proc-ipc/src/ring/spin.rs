@@ -11,6 +11,10 @@ use crate::sys::cpus;
 /// for its caller to sleep. Waking a sleeper on another CPU takes tens of microseconds, a look 0.3; on a single CPU it
 /// is the other way round, as nothing can happen while we look: there it only yields.
 ///
+/// Where the other side is, nobody says. If this thread may use several CPUs it is taken to be elsewhere. A thread that is
+/// pinned to one may have its peer beside it or on another: it tries a few pauses now and then, and goes on with them for
+/// as long as what it waits for comes meanwhile, which can't be if nobody else runs.
+///
 /// The budget halves when a whole wait of looking found nothing. It grows fourfold when the sleep after that was so short
 /// that looking longer would have been faster: the two together must leave more than there was, or two sides that have
 /// both been held up for a while would sleep on every message from then on, as each waits for the other's waking. Between
@@ -22,7 +26,12 @@ pub(crate) struct Spin {
     budget: u32,
     /// Pauses before the first look.
     backoff: u32,
+    /// Whether this thread may use several CPUs, if it has asked lately.
     several_cpus: Option<bool>,
+    /// This thread is pinned, and what it waited for last came between two pauses.
+    pauses_pay: bool,
+    /// Waits of a thread that is pinned.
+    waits: u32,
 }
 
 const FULL: u32 = 256;
@@ -31,13 +40,16 @@ const PAUSES: u32 = 100;
 const YIELDS: u32 = 200;
 const MAX_BACKOFF: u32 = 64;
 
+/// One of so many waits of a thread that is pinned tries whether pauses pay, for as many of them.
+const TRY: u32 = 32;
+
 /// A sleep below this would have been a shorter wait of looking: about what it takes two sides to wake each other, where
 /// waking is slow.
 const SHORT: Duration = Duration::from_micros(150);
 
 impl Default for Spin {
     fn default() -> Spin {
-        Spin { budget: FULL, backoff: 0, several_cpus: None }
+        Spin { budget: FULL, backoff: 0, several_cpus: None, pauses_pay: false, waits: 0 }
     }
 }
 
@@ -49,20 +61,23 @@ impl Spin {
         self.backoff = if records > 1 { (self.backoff * 2 + 4).min(MAX_BACKOFF) } else { self.backoff / 2 };
     }
 
+    /// Whether the other side may be on another CPU.
+    pub(crate) fn is_far(&mut self) -> bool {
+        self.pauses_pay || *self.several_cpus.get_or_insert_with(cpus::several)
+    }
+
     /// Looks until `ready` says so or the budget is spent.
     #[inline]
     pub(crate) fn until(&mut self, mut ready: impl FnMut() -> bool) -> bool {
-        let several = match self.several_cpus {
-            Some(several) => several,
-            None => *self.several_cpus.insert(cpus::several()),
-        };
-        if several {
+        let most = if self.is_far() { PAUSES * self.budget / FULL } else { self.trial() };
+        if most > 0 {
             for _ in 0..self.backoff {
                 hint::spin_loop();
             }
             let (mut pauses, mut step) = (0, 1);
-            while pauses < PAUSES * self.budget / FULL {
+            while pauses < most {
                 if ready() {
+                    self.pauses_pay |= pauses > 0 && self.several_cpus == Some(false);
                     return true;
                 }
                 for _ in 0..step {
@@ -71,6 +86,7 @@ impl Spin {
                 pauses += step;
                 step = (step + 1).min(8);
             }
+            self.pauses_pay = false;
         }
         for _ in 0..YIELDS * self.budget / FULL {
             if ready() {
@@ -81,6 +97,13 @@ impl Spin {
         self.budget = (self.budget / 2).max(LEAST);
         self.several_cpus = None;
         ready()
+    }
+
+    /// How many pauses a thread that is pinned tries.
+    #[cold]
+    fn trial(&mut self) -> u32 {
+        self.waits = self.waits.wrapping_add(1);
+        if self.waits % TRY == 0 { TRY } else { 0 }
     }
 
     /// Runs `sleep`, and learns from how long it took.
@@ -112,5 +135,29 @@ mod tests {
             spin.learn(|| ());
         }
         assert_eq!(spin.budget, FULL);
+    }
+
+    /// A thread that is pinned finds out that its peer runs elsewhere, and that it does not any more.
+    #[test]
+    fn who_is_pinned_learns_whether_pauses_pay() {
+        let pinned = || Spin { several_cpus: Some(false), ..Spin::default() };
+        let soon = |spin: &mut Spin| {
+            let mut looks = 0;
+            spin.until(|| {
+                looks += 1;
+                looks > 3
+            })
+        };
+        let mut spin = pinned();
+        assert!(!spin.is_far());
+        assert!((0..TRY).all(|_| soon(&mut spin)));
+        assert!(spin.is_far());
+        assert!(!spin.until(|| false));
+        assert!(!spin.pauses_pay);
+
+        // What is there at once says nothing.
+        let mut spin = pinned();
+        assert!((0..2 * TRY).all(|_| spin.until(|| true)));
+        assert!(!spin.is_far());
     }
 }
