@@ -14,6 +14,7 @@ use crate::sync::{Acquire, AtomicU32, AtomicU64, Relaxed, Release, SeqCst, fence
 /// | `writer_sleeps` | not 0: ring the bell once `head` is there | the same by the sender |
 /// | `sender_closed` | 1: the sending end was dropped | the sender, once, after its last `tail` |
 /// | `receiver_closed` | 1: the receiving end was dropped | the receiver, once |
+/// | `reader_cpu` | the CPU on which the receiver last waited, plus 1; 0: it never did. A hint, on which only the way of copying rests | the receiver, before it waits |
 ///
 /// Each side keeps its own position in private memory, reads the other's once a look, and checks it. The two positions
 /// have cache lines of their own; the rest is written rarely and read often, so it shares one.
@@ -32,6 +33,7 @@ struct Rare {
     reader_sleeps: AtomicU32,
     sender_closed: AtomicU32,
     receiver_closed: AtomicU32,
+    reader_cpu: AtomicU32,
 }
 
 /// Who sleeps and who must ring is settled by two fences: a side that moves its position does *store position, fence,
@@ -111,6 +113,16 @@ impl Header {
 
     pub(crate) fn close_receiver(&self) {
         self.rare.receiver_closed.store(1, Release);
+    }
+
+    /// The reader waits on this CPU.
+    pub(crate) fn tell_reader_cpu(&self, cpu: usize) {
+        self.rare.reader_cpu.store((cpu as u32).wrapping_add(1), Relaxed);
+    }
+
+    /// The CPU on which the reader last waited.
+    pub(crate) fn reader_cpu(&self) -> Option<usize> {
+        self.rare.reader_cpu.load(Relaxed).checked_sub(1).map(|cpu| cpu as usize)
     }
 
     #[inline]

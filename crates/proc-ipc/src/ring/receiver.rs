@@ -15,7 +15,7 @@ use super::{
     record::{FDS, HEAD, Head, Kind, TOTAL, max_body, prefix, size},
     spin::Spin,
 };
-use crate::given::Given;
+use crate::{given::Given, sys::cpus};
 
 /// The receiving end of a ring of byte records.
 ///
@@ -240,6 +240,9 @@ impl Receiver {
                 return Ok(false);
             }
             let (header, tail) = (self.view.header(), self.tail);
+            if self.spin.has_to_ask() {
+                header.tell_reader_cpu(cpus::current());
+            }
             if self.spin.until(|| header.tail() != tail || header.sender_closed()) {
                 return Ok(true);
             }

@@ -14,7 +14,7 @@ use super::{
     record::{FDS, HEAD, Head, Kind, TOTAL, max_body, size},
     spin::Spin,
 };
-use crate::{copy, given::Given};
+use crate::{copy, given::Given, sys::cpus};
 
 /// The sending end of a ring of byte records.
 ///
@@ -252,7 +252,7 @@ impl Sender {
             at += FDS;
         }
         for part in parts {
-            let far = copy::is_long(part.len()) && self.spin.is_far();
+            let far = copy::is_long(part.len()) && self.is_far();
             self.view.write(at, part, far);
             at += part.len() as u64;
         }
@@ -328,6 +328,12 @@ impl Sender {
         result
     }
 
+    /// Whether the reader may be on another CPU. A thread that is pinned goes by what the reader has told.
+    #[cold]
+    fn is_far(&mut self) -> bool {
+        self.spin.is_far() || self.view.header().reader_cpu().is_some_and(|cpu| cpu != cpus::current())
+    }
+
     /// Tells the receiver that the pieces before belong to nothing. There is room for it.
     fn settle(&mut self) {
         if self.owes_abandoned {
@@ -351,7 +357,7 @@ impl Sender {
         }
         let end = self.tail + HEAD + body;
         cursor.skip((kind, body));
-        let far = self.spin.is_far();
+        let far = self.is_far();
         cursor.copy((end - at) as usize, |bytes| {
             self.view.write(at, bytes, far);
             at += bytes.len() as u64;

@@ -61,7 +61,12 @@ impl Spin {
         self.backoff = if records > 1 { (self.backoff * 2 + 4).min(MAX_BACKOFF) } else { self.backoff / 2 };
     }
 
-    /// Whether the other side may be on another CPU.
+    /// Whether it is some time since this thread asked where it may run: at first, and after a wait in vain.
+    pub(crate) fn has_to_ask(&self) -> bool {
+        self.several_cpus.is_none()
+    }
+
+    /// Whether the other side may be on another CPU, as far as is known here.
     pub(crate) fn is_far(&mut self) -> bool {
         self.pauses_pay || *self.several_cpus.get_or_insert_with(cpus::several)
     }

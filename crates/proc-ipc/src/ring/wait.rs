@@ -11,7 +11,7 @@ use super::{
     bell::{Arrived, outcome},
     spin::Spin,
 };
-use crate::sys::poll;
+use crate::sys::{cpus, poll};
 
 /// What [`wait`] waits for on a ring: a [`Receiver`] with a record or at its end, or a [`Sender`] with [room](Room).
 ///
@@ -56,6 +56,7 @@ impl sealed::Steps for Receiver {
     fn arm(&mut self, _: Option<Instant>) -> io::Result<bool> {
         self.release();
         self.collect_stale_bells()?;
+        self.view.header().tell_reader_cpu(cpus::current());
         self.view.header().arm_reader();
         Ok(true)
     }
