@@ -122,7 +122,7 @@ fn scope_cgroup_reaches_everybody() {
     let error = Command::shell(line).timeout(LIMIT).cgroup(&real).run().unwrap_err();
     assert!(error.is_timeout(), "{error}");
     assert_none_left(&mark);
-    common::eventually("the group is empty", || std::fs::remove_dir(&real).is_ok());
+    eventually("the group is empty", || std::fs::remove_dir(&real).is_ok());
 }
 
 /// A control group of version 2, where we may make one.
