@@ -55,6 +55,25 @@ fn a_map_and_an_imap_too() {
     });
 }
 
+/// One worker is in a long item with others behind it; the other, which has little left, takes of them what it may.
+#[test]
+fn what_is_taken_from_another_counts_too() {
+    no_hang(|| {
+        for _ in 0..5 {
+            let pool = pool(2, 10).chunk(8);
+            // Both are up, and have done some.
+            pool.map(nap, vec![10; 2]).unwrap();
+            let long_first = |ms: u64| {
+                nap(ms);
+                pid(())
+            };
+            let items = (0..16).map(|i| if i == 0 { 60 } else { 0 });
+            let pids = pool.map(long_first, items).unwrap();
+            assert!(most_of_one(&pids) <= 10, "{pids:?}");
+        }
+    });
+}
+
 /// bpo-10332: `close` with workers of limited life lost tasks.
 #[test]
 fn a_close_finishes_all() {

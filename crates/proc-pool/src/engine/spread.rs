@@ -170,18 +170,22 @@ impl Core {
                 taken.push(unit);
             }
         }
-        let mut index = Some(thief);
-        for unit in taken.into_iter().rev() {
-            if let Some(thief) = index.take() {
-                match self.seats[thief].give(unit) {
-                    Given::Yes => index = (self.left(thief) > 0).then_some(thief),
-                    Given::Full(unit) | Given::Gone(unit) | Given::Refused(unit, _) => {
-                        self.queue.push_back(unit);
-                    }
-                }
-            } else {
+        let mut to = Some(thief);
+        for mut unit in taken.into_iter().rev() {
+            let Some(thief) = to.take() else {
                 self.queue.push_back(unit);
+                continue;
+            };
+            // A worker of limited life takes no more than it has left.
+            let left = self.left(thief);
+            let rest = (u64::from(unit.len()) > left).then(|| unit.split_off(unit.from + left as u32));
+            match self.seats[thief].give(unit) {
+                Given::Yes => to = (self.left(thief) > 0).then_some(thief),
+                Given::Full(unit) | Given::Gone(unit) | Given::Refused(unit, _) => {
+                    self.queue.push_back(unit);
+                }
             }
+            self.queue.extend(rest);
         }
     }
 
