@@ -393,15 +393,11 @@ impl Core {
     fn outcome(&mut self, index: usize, outcome: Outcome) {
         let Some(open) = self.seats[index].open.front() else { return };
         let (batch, item) = (open.unit.batch.clone(), open.next);
-        let len = outcome.as_ref().map_or(0, |value| value.bytes.len());
-        if len >= LARGE {
+        if outcome.as_ref().is_ok_and(|value| value.bytes.len() >= LARGE) {
             // Before the value takes its place.
-            let spent = batch.take_spent();
-            self.finish(&batch, item, outcome);
-            self.spares.keep(spent, self.seats.len());
-        } else {
-            self.finish(&batch, item, outcome);
+            self.spares.keep(batch.take_spent(), self.seats.len());
         }
+        self.finish(&batch, item, outcome);
         self.advance(index);
     }
 

@@ -54,11 +54,7 @@ impl Core {
     fn place(&mut self, mut unit: Unit) -> Option<Unit> {
         loop {
             let Some(index) = self.choose(&unit) else { return Some(unit) };
-            let left = self.left(index);
-            let mut rest = None;
-            if u64::from(unit.len()) > left {
-                rest = Some(unit.split_off(unit.from + left as u32));
-            }
+            let rest = self.cut(index, &mut unit);
             self.last = index;
             match self.seats[index].give(unit) {
                 Given::Yes => match rest {
@@ -84,6 +80,12 @@ impl Core {
     /// How many items may still be given to the worker on this seat.
     fn left(&self, index: usize) -> u64 {
         self.max_tasks.map_or(u64::MAX, |max| max.saturating_sub(self.seats[index].given))
+    }
+
+    /// Cuts off what a worker of limited life may not be given any more.
+    fn cut(&self, index: usize, unit: &mut Unit) -> Option<Unit> {
+        let left = self.left(index);
+        (u64::from(unit.len()) > left).then(|| unit.split_off(unit.from + left as u32))
     }
 
     fn choose(&self, unit: &Unit) -> Option<usize> {
@@ -176,9 +178,7 @@ impl Core {
                 self.queue.push_back(unit);
                 continue;
             };
-            // A worker of limited life takes no more than it has left.
-            let left = self.left(thief);
-            let rest = (u64::from(unit.len()) > left).then(|| unit.split_off(unit.from + left as u32));
+            let rest = self.cut(thief, &mut unit);
             match self.seats[thief].give(unit) {
                 Given::Yes => to = (self.left(thief) > 0).then_some(thief),
                 Given::Full(unit) | Given::Gone(unit) | Given::Refused(unit, _) => {
