@@ -115,6 +115,11 @@ impl Header {
         self.rare.receiver_closed.store(1, Release);
     }
 
+    #[inline]
+    pub(crate) fn receiver_closed(&self) -> bool {
+        self.rare.receiver_closed.load(Acquire) != 0
+    }
+
     /// The reader waits on this CPU.
     pub(crate) fn tell_reader_cpu(&self, cpu: usize) {
         self.rare.reader_cpu.store((cpu as u32).wrapping_add(1), Relaxed);
@@ -123,10 +128,5 @@ impl Header {
     /// The CPU on which the reader last waited.
     pub(crate) fn reader_cpu(&self) -> Option<usize> {
         self.rare.reader_cpu.load(Relaxed).checked_sub(1).map(|cpu| cpu as usize)
-    }
-
-    #[inline]
-    pub(crate) fn receiver_closed(&self) -> bool {
-        self.rare.receiver_closed.load(Acquire) != 0
     }
 }

@@ -252,7 +252,7 @@ impl Sender {
             at += FDS;
         }
         for part in parts {
-            let far = copy::is_long(part.len()) && self.is_far();
+            let far = self.is_far(part.len());
             self.view.write(at, part, far);
             at += part.len() as u64;
         }
@@ -328,10 +328,13 @@ impl Sender {
         result
     }
 
-    /// Whether the reader may be on another CPU. A thread that is pinned goes by what the reader has told.
-    #[cold]
-    fn is_far(&mut self) -> bool {
-        self.spin.is_far() || self.view.header().reader_cpu().is_some_and(|cpu| cpu != cpus::current())
+    /// Whether the reader may be on another CPU, if that matters for so many bytes. A thread that is pinned goes by what
+    /// the reader has told.
+    #[inline]
+    fn is_far(&mut self, len: usize) -> bool {
+        let reader_is_elsewhere =
+            || self.view.header().reader_cpu().is_some_and(|cpu| cpu != cpus::current());
+        copy::is_long(len) && (self.spin.is_far() || reader_is_elsewhere())
     }
 
     /// Tells the receiver that the pieces before belong to nothing. There is room for it.
@@ -357,8 +360,9 @@ impl Sender {
         }
         let end = self.tail + HEAD + body;
         cursor.skip((kind, body));
-        let far = self.is_far();
-        cursor.copy((end - at) as usize, |bytes| {
+        let len = (end - at) as usize;
+        let far = self.is_far(len);
+        cursor.copy(len, |bytes| {
             self.view.write(at, bytes, far);
             at += bytes.len() as u64;
         });

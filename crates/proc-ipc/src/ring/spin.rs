@@ -11,7 +11,7 @@ use crate::sys::cpus;
 /// for its caller to sleep. Waking a sleeper on another CPU takes tens of microseconds, a look 0.3; on a single CPU it
 /// is the other way round, as nothing can happen while we look: there it only yields.
 ///
-/// Where the other side is, nobody says. If this thread may use several CPUs it is taken to be elsewhere. A thread that is
+/// A wait does not know where the other side is: there may be many. If this thread may use several CPUs it is taken to be elsewhere. A thread that is
 /// pinned to one may have its peer beside it or on another: it tries a few pauses now and then, and goes on with them for
 /// as long as what it waits for comes meanwhile, which can't be if nobody else runs.
 ///
