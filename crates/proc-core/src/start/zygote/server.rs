@@ -30,7 +30,7 @@ pub(super) fn serve(control: BorrowedFd<'_>) {
     if process::reply(control, Reply::Ready).is_err() {
         return;
     }
-    // No code of the user runs here from now on.
+    // No code of the user runs here from now on. SIGINT is not among them, here or in a child.
     let ignored = signals::ignored(signals::ALL);
     let mut forked: Vec<Forked> = Vec::new();
     let mut open = true;
@@ -136,7 +136,7 @@ fn live(request: Request, ignored: signals::Set) -> i32 {
             if acknowledge {
                 let _ = process::reply(link.0.as_fd(), Reply::Ready);
             }
-            boot::serve(link.0, None, Some(ignored & !signals::bit(libc::SIGINT)))
+            boot::serve(link.0, None, Some(ignored))
         }
     };
     let _ = io::stdout().flush();

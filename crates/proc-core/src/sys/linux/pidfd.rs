@@ -49,11 +49,13 @@ pub(crate) fn poll_soon(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> io
     let several = rustix::thread::sched_getaffinity(None).is_ok_and(|set| set.count() > 1);
     let soon = Instant::now() + SOON;
     let until = deadline.map_or(soon, |deadline| deadline.min(soon));
-    while several && Instant::now() < until {
-        if poll_many(fds, Some(Instant::now()))? {
+    let mut now = Instant::now();
+    while several && now < until {
+        if poll_many(fds, Some(now))? {
             return Ok(true);
         }
         std::thread::yield_now();
+        now = Instant::now();
     }
     poll_many(fds, deadline)
 }
