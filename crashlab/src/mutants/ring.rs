@@ -13,7 +13,7 @@ use crate::scenario::Scenario;
 use crate::stage::{Outcome, Setup, Stage, When, ensure};
 use crate::sys;
 use std::sync::atomic::Ordering::SeqCst;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const SENDERS: usize = 0;
 const RECEIVERS: usize = 1;
@@ -59,6 +59,14 @@ impl Ring {
             self.ring(board);
         } else {
             self.ring(board);
+            if self == Ring::ArmsUnlocked {
+                // A sender that is slow just here, so that it does not take luck to arm in between. It is awake: one that
+                // sleeps counts as settled.
+                let until = Instant::now() + Duration::from_micros(500);
+                while Instant::now() < until {
+                    std::hint::spin_loop();
+                }
+            }
             tail.store(at + 1, SeqCst);
         }
         Lock::Right.unlock(board.word(SENDERS));

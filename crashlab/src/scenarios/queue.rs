@@ -11,6 +11,7 @@ use std::time::Duration;
 const ENDED: usize = 10;
 const MAY_PUT: usize = 11;
 const OTHER_DONE: usize = 12;
+const HAS_PUT: usize = 13;
 
 /// Gets until the queue is closed and empty.
 fn get_all(queue: &Queue<u64>, board: &Board) -> Outcome {
@@ -48,10 +49,16 @@ fn put(stage: &mut Stage) -> Setup {
         queue.put(4).map_err(text)?;
         mark.operation(|| queue.put(1)).map_err(text)
     })?;
-    stage.actor(When::Pause, "who puts while the victim lives", &queue, |queue, _| {
-        queue.put(2).map_err(text)
+    stage.actor(When::Pause, "who puts while the victim lives", &queue, |queue, board| {
+        queue.put(2).map_err(text)?;
+        board.add(HAS_PUT, 1);
+        Ok(())
     })?;
-    stage.actor(When::After, "who puts after it", &queue, |queue, _| finish(&queue))?;
+    // It closes: whoever was held up by the victim must have put first.
+    stage.actor(When::After, "who puts after it", &queue, |queue, board| {
+        board.await_count(HAS_PUT, 1);
+        finish(&queue)
+    })?;
     stage.actor(When::Last, "the judge", &(), |(), board| {
         came(board, &[2, 3, 4], &[1])?;
         ensure(!board.finished() || board.count(1) == 1, || "message 1 was put and did not come".into())
@@ -72,11 +79,16 @@ fn get(stage: &mut Stage, there: bool) -> Setup {
     for (when, n) in [(When::Wake, 1), (When::Pause, 2)] {
         stage.actor(when, "who puts while the victim lives", &queue, move |queue, board| {
             board.add(MAY_PUT, 1);
-            queue.put(n).map_err(text)
+            queue.put(n).map_err(text)?;
+            board.add(HAS_PUT, 1);
+            Ok(())
         })?;
     }
     stage.actor(When::After, "who gets after it", &queue, |queue, board| get_all(&queue, board))?;
-    stage.actor(When::After, "who puts after it", &queue, |queue, _| finish(&queue))?;
+    stage.actor(When::After, "who puts after it", &queue, |queue, board| {
+        board.await_count(HAS_PUT, board.count(MAY_PUT));
+        finish(&queue)
+    })?;
     stage.actor(When::Last, "the judge", &(), move |(), board| {
         let sent = u64::from(there) + board.count(MAY_PUT);
         let both = board.count(1) + board.count(2);

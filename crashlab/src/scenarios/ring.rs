@@ -119,7 +119,11 @@ fn recv(stage: &mut Stage, shape: Shape, there: u64) -> Setup {
             board.await_count(MAY_SEND, n);
             match shape.send(&mut sender, n) {
                 Ok(()) => board.add(SENT, 1),
-                Err(SendError::Disconnected) => return Ok(()),
+                // Somebody may wait for the attempt.
+                Err(SendError::Disconnected) => {
+                    board.add(SENT, 1);
+                    return Ok(());
+                }
                 Err(e) => return Err(e.to_string()),
             };
         }

@@ -29,6 +29,11 @@ fn wait_and_kill_from_eight_threads_at_once() {
             .stdout(Sink::capture())
             .spawn()
             .unwrap();
+        // It is `sleep` by now, so it has written.
+        let name = format!("/proc/{}/comm", child.id());
+        eventually("it has begun", || {
+            std::fs::read_to_string(&name).is_ok_and(|name| name.trim() == "sleep")
+        });
         let threads: Vec<_> = (0..8)
             .map(|i| {
                 let child = child.clone();
@@ -108,7 +113,7 @@ fn a_detached_program_goes_on_and_is_reaped_by_a_later_start() {
     assert_eq!(other.wait().unwrap_err().kind(), RunErrorKind::InvalidInput);
     drop(other);
     std::thread::sleep(SHORT);
-    assert_eq!(with_argument(&mark), 1);
+    eventually("it runs", || with_argument(&mark) == 1);
     Command::new("kill").arg(id.to_string()).run().unwrap();
     eventually("it is reaped", || {
         cmd!("true").run().unwrap();

@@ -129,6 +129,8 @@ fn a_stopped_consumer_bounds_what_its_producers_use() {
         let consumer = Process::spawn(consume, rx.clone()).unwrap();
         tx.send_bytes(&[0]).unwrap();
         common::eventually(|| tx.is_empty());
+        // Not in a section, which would hold up the producers.
+        common::eventually(|| is_in_state(&consumer, "S"));
         signal(&consumer, libc::SIGSTOP);
         common::eventually(|| is_in_state(&consumer, "T"));
         let before = shared_kib();
@@ -158,7 +160,7 @@ fn producers_that_are_killed_harm_nobody() {
     let stop = Instant::now() + Duration::from_secs(if common::long() { 20 } else { 2 });
     let mut producers: Vec<_> = (0..3).map(|_| Process::spawn(send_for_ever, tx.clone()).unwrap()).collect();
     let mut received = 0_u64;
-    while Instant::now() < stop {
+    while Instant::now() < stop || received <= 500 {
         for _ in 0..500 {
             rx.recv_bytes_timeout(LATE).unwrap().expect("somebody sends");
             received += 1;
